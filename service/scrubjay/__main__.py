@@ -1,0 +1,5 @@
+"""`python -m scrubjay` is the `scrubjay` command."""
+
+from scrubjay.cli import main
+
+main()

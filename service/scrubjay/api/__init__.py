@@ -1,0 +1,1 @@
+"""The HTTP service: routes, their schemas, and the errors they answer with."""

@@ -1,0 +1,1 @@
+"""The domain: what to keep, what is the same, what is relevant. It knows no framework and no database."""

@@ -1,0 +1,155 @@
+"""Decides whether a new statement says what a stored one says already. Pure functions."""
+
+import re
+from collections.abc import Sequence
+
+from scrubjay.model import Match
+
+BYTES_PER_TOKEN_MAX = 3
+"""A text of at most this many bytes a token of the model's window was read whole (a Chinese character: 3 bytes)."""
+
+_WORD = re.compile(r"[^\W_]+(?:[.,:/'’-][^\W_]+)*")
+_SENTENCE_START = re.compile(r"(?:^|[.!?:;\n]\s*|[\"“(]\s*)\W*$")
+_NEGATIONS = frozenset(
+    # fmt: off
+    (
+        "no",
+        "not",
+        "never",
+        "none",
+        "nobody",
+        "nothing",
+        "neither",
+        "nor",
+        "without",
+        "cannot",
+        "cant",
+        "dont",
+        "doesnt",
+        "didnt",
+        "isnt",
+        "arent",
+        "wasnt",
+        "werent",
+        "wont",
+        "wouldnt",
+        "shouldnt",
+        "couldnt",
+        "havent",
+        "hasnt",
+        "hadnt",
+        "dislike",
+        "dislikes",
+        "disliked",
+        "hate",
+        "hates",
+        "hated",
+        "avoid",
+        "avoids",
+        "stopped",
+        "quit",
+        "longer",
+    )
+    # fmt: on
+)
+_NUMBERS = {
+    # fmt: off
+    "zero": "0",
+    "one": "1",
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
+    "eleven": "11",
+    "twelve": "12",
+    # fmt: on
+}
+_TIMES = frozenset(
+    # fmt: off
+    (
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "morning",
+        "afternoon",
+        "evening",
+        "night",
+        "today",
+        "tomorrow",
+        "yesterday",
+        "daily",
+        "weekly",
+        "monthly",
+        "yearly",
+    )
+    # fmt: on
+)
+
+
+def known(content: str, neighbours: Sequence[Match], *, similarity_min: float, tokens_max: int) -> Match | None:
+    """Return the most similar neighbour that says the same as `content`, or None.
+
+    The same is: cosine at least `similarity_min`, nothing said that the neighbour does not say (a number, a day, a
+    name), and the same polarity. Where the model reads only the start of a text, only equal texts are the same.
+    """
+    for match in sorted(neighbours, key=lambda match: -match.similarity):
+        if match.similarity < similarity_min:
+            return None
+        stored = match.memory.content
+        if stored == content:
+            return match
+        whole = max(len(content.encode()), len(stored.encode())) <= BYTES_PER_TOKEN_MAX * tokens_max
+        if whole and not says_more(content, stored):
+            return match
+    return None
+
+
+def says_more(new: str, stored: str) -> bool:
+    """Whether `new` has a number, day or name that `stored` lacks, or the other polarity."""
+    words, known_words = _words(new), _words(stored)
+    if _negated(words) != _negated(known_words):
+        return True
+    vocabulary = set(known_words)
+    return any(value not in vocabulary for value in _values(new, words))
+
+
+def _words(text: str) -> list[str]:
+    """Lower-case words, with small number words as digits and possessives cut."""
+    words = (match.group().casefold().replace("’", "'").removesuffix("'s") for match in _WORD.finditer(text))
+    return [_NUMBERS.get(word, word) for word in words]
+
+
+def _negated(words: Sequence[str]) -> bool:
+    """An odd number of negations; "I don't dislike tea" affirms."""
+    count = sum(word.replace("'", "") in _NEGATIONS or word.endswith("n't") for word in words)
+    return count % 2 == 1
+
+
+def _values(text: str, words: Sequence[str]) -> set[str]:
+    values = {word for word in words if any(map(str.isdigit, word)) or word in _TIMES}
+    for match, word in zip(_WORD.finditer(text), words, strict=True):
+        capital = match.group()[0].isupper() and word not in {"i", "i'm", "i've", "i'll", "i'd"}
+        if capital and not _SENTENCE_START.search(text[: match.start()]):
+            values.add(word)
+    return values
