@@ -22,12 +22,25 @@ class Capabilities:
         return not self.is_lite
 
     @property
+    def prunes_partitions(self) -> bool:
+        """Before 2.4 an upsert goes to the partition of the id, not of the user (milvus PR 30772).
+
+        A filter `user_id ==` then reads the user's partition only and misses what was updated.
+        """
+        return self.is_lite or self.version >= (2, 4, 0)
+
+    @property
     def defect(self) -> str | None:
         """A known defect of this version that touches our data, in words, or None."""
         if self.is_lite:
             return None
         if self.version < (2, 3, 0):
             return "Milvus before 2.3 has no upsert. Upgrade to 3.0.1 or later."
+        if self.version < (2, 4, 0):
+            return (
+                "Milvus before 2.4 keeps updated rows in the wrong partition. Reads avoid the fault, at a cost, but a "
+                "later version would miss those rows: move to a new collection when you upgrade."
+            )
         if (3, 0, 0) <= self.version < (3, 0, 1):
             return "Milvus 3.0.0 can lose partial updates and keep deleted rows visible. Upgrade to 3.0.1 or later."
         return None

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import logging
 import re
 import time
 from dataclasses import dataclass, field
@@ -18,6 +19,11 @@ from scrubjay.errors import StoreError, StoreLocked, StoreUnavailable
 from scrubjay.store import collections
 from scrubjay.store.capabilities import Capabilities, detect
 from scrubjay.store.collections import Profile, ProfileName
+
+# pymilvus logs each failed call with a traceback that can quote the filter, and so what a memory says. It sets its
+# loggers up when it is imported. The gRPC server inside Milvus Lite reports each method that Lite lacks as an error.
+for _noisy in ("pymilvus", "pymilvus.milvus_client", "milvus_lite", "grpc"):
+    logging.getLogger(_noisy).setLevel(logging.CRITICAL + 1)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

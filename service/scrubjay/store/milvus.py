@@ -24,6 +24,8 @@ from scrubjay.store.rows import Row, to_memory, to_record, to_row
 
 T = TypeVar("T")
 
+_KEY_FIELDS = ["id"]
+
 ROWS_MAX = 100
 """Rows in one write and vectors in one search: small enough that other calls get their turn in between."""
 SCAN_ROWS = 5_000
@@ -31,7 +33,7 @@ LIMIT_MAX = 16_384
 """Milvus's bound on `limit`."""
 DELETE_ROUNDS = 3
 FLUSH_QUIET_S = 1.0
-FLUSH_LATEST_S = 10.0
+FLUSH_LATEST_S = 5.0
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -62,6 +64,7 @@ class MilvusStore:
                 await calls.run(store._flush)
                 store._flusher = asyncio.create_task(store._flush_when_quiet())
             await calls.run(store._check_hint)
+            await calls.run(store._catch_up)
         except BaseException:
             await calls.aclose()
             raise
@@ -87,13 +90,13 @@ class MilvusStore:
 
     async def get(self, scope: Scope, ids: Sequence[str]) -> list[Memory]:
         rows: list[Row] = []
-        for chunk in _chunks(ids, LIMIT_MAX):
-            rows += await self._calls.run(self._query, scope, filters.of_ids(scope, chunk))
+        for chunk in _chunks(ids):
+            rows += await self._calls.run(self._by_ids, scope, chunk, self._scalars)
         memories = {row["id"]: to_memory(row) for row in rows}
         return [memories[id_] for id_ in ids if id_ in memories]
 
     async def search(self, scope: Scope, vectors: FloatArray, *, where: Filter, limit: int) -> list[list[Match]]:
-        expression = filters.of_filter(scope, where)
+        expression = self._expression(scope, where)
         found: list[list[Match]] = []
         for start in range(0, len(vectors), ROWS_MAX):
             chunk = vectors[start : start + ROWS_MAX]
@@ -105,7 +108,7 @@ class MilvusStore:
 
     async def keys(self, scope: Scope, *, where: Filter) -> list[Key]:
         rows = await self._calls.run(
-            self._scan, scope, filters.of_filter(scope, where), ["id", "created_at", "expires_at"]
+            self._scan, scope, self._expression(scope, where), ["id", "created_at", "expires_at"]
         )
         now = where.expired_before
         if now is not None:
@@ -121,11 +124,11 @@ class MilvusStore:
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         async with self._locks.hold(scope):
-            return await self._calls.run(self._delete, scope, filters.of_ids(scope, ids))
+            return sum([await self._calls.run(self._delete_ids, scope, chunk) for chunk in _chunks(ids)])
 
     async def forget(self, scope: Scope) -> int:
         async with self._locks.hold(scope):
-            return await self._calls.run(self._delete, scope, filters.of_filter(scope, Filter(statuses=())))
+            return await self._calls.run(self._delete_all, scope)
 
     async def ping(self) -> None:
         await self._calls.run(self._connection.describe)
@@ -148,7 +151,7 @@ class MilvusStore:
         self._wrote()
 
     def _rewrite(self, scope: Scope, changes: Mapping[str, Change]) -> list[Memory]:
-        rows = self._query(scope, filters.of_ids(scope, list(changes)), ["*"])
+        rows = self._by_ids(scope, list(changes), [*self._scalars, "embedding"])
         records = [changes[record.memory.id](record) for record in map(to_record, rows)]
         if records:
             # The whole row, vector included: servers before 2.6 know no partial upsert.
@@ -156,30 +159,50 @@ class MilvusStore:
             self._wrote()
         return [record.memory for record in records]
 
-    def _delete(self, scope: Scope, expression: str) -> int:
-        """Delete by id what the expression finds until a strongly consistent read finds nothing."""
+    def _delete_ids(self, scope: Scope, ids: Sequence[str]) -> int:
+        rows = self._by_ids(scope, ids, _KEY_FIELDS)
+        self._remove(scope, [row["id"] for row in rows])
+        # A server's Session reads do not see its own deletes. After a Strong read they do.
+        if rows and self._by_ids(scope, [row["id"] for row in rows], _KEY_FIELDS, consistency="Strong"):
+            raise StoreError("Milvus still shows a memory that was deleted. Delete it again.")
+        return len(rows)
+
+    def _delete_all(self, scope: Scope) -> int:
+        """Delete what a Strong read finds until it finds nothing: others may be adding meanwhile."""
+        everything = self._expression(scope, Filter(statuses=()))
         gone: set[str] = set()
         for _ in range(DELETE_ROUNDS):
-            ids = [row["id"] for row in self._scan(scope, expression, ["id"], consistency="Strong")]
-            if not ids:
+            rows = self._scan(scope, everything, _KEY_FIELDS, consistency="Strong")
+            if not rows:
                 return len(gone)
-            for chunk in _chunks(ids, SCAN_ROWS):
-                self._loaded(self._client.delete, filter=filters.of_ids(scope, chunk))
-            self._wrote()
+            ids = [row["id"] for row in rows]
+            self._remove(scope, ids)
             gone.update(ids)
-        if self._scan(scope, expression, ["id"], consistency="Strong"):
-            raise StoreError("Milvus still shows memories that were deleted. Delete them again.")
+        if self._scan(scope, everything, _KEY_FIELDS, consistency="Strong"):
+            raise StoreError("Milvus still shows memories that were deleted. Forget the user again.")
         return len(gone)
 
-    def _query(self, scope: Scope, expression: str, fields: Sequence[str] = ()) -> list[Row]:
+    def _remove(self, scope: Scope, ids: Sequence[str]) -> None:
+        """Delete rows that were just read within the scope; an id never changes its scope."""
+        # Without its partition, Lite writes a delete into a file of each partition.
+        options = {"partition_name": self._partition(scope.user_id)} if self._hint_holds else {}
+        for chunk in _chunks(ids, SCAN_ROWS):
+            self._loaded(self._client.delete, filter=filters.of_ids(chunk), **options)
+            self._wrote()
+
+    def _by_ids(self, scope: Scope, ids: Sequence[str], fields: Sequence[str], *, consistency: str = "") -> list[Row]:
+        """Return the rows of the scope with these ids."""
         rows = self._loaded(
             self._client.query,
-            filter=expression,
-            output_fields=list(fields or self._scalars),
-            limit=LIMIT_MAX,
-            **self._read_options(scope),
+            filter=filters.of_ids(ids),
+            output_fields=[*fields, "user_id", "app_id"],
+            **self._read_options(scope, consistency),
         )
-        return _unique(rows)
+        mine = (row for row in rows if row["user_id"] == scope.user_id and row["app_id"] == scope.app_id)
+        return _unique(mine)
+
+    def _expression(self, scope: Scope, where: Filter) -> str:
+        return filters.of_filter(scope, where, prune=self.capabilities.prunes_partitions)
 
     def _scan(self, scope: Scope, expression: str, fields: list[str], *, consistency: str = "") -> list[Row]:
         """Return all rows: one query where its limit suffices, else an iterator, which goes past it."""
@@ -243,6 +266,13 @@ class MilvusStore:
         except MilvusException:
             there = []
         self._hint_holds = bool(there)
+
+    def _catch_up(self) -> None:
+        """Read once with Strong consistency: a new process's first Session read may see nothing at all."""
+        if self.capabilities.session_reads:
+            self._loaded(
+                self._client.query, filter='id != ""', output_fields=["id"], limit=1, consistency_level="Strong"
+            )
 
     def _loaded(self, call: Any, **arguments: Any) -> Any:
         """Call with the alias and the time-out; load the collection again if a server has released it."""

@@ -1,0 +1,82 @@
+"""What all tests share: the real model, Milvus Lite, and a real Milvus Standalone."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from pymilvus import MilvusClient
+from scrubjay.store.connection import MilvusOptions
+from scrubjay.store.milvus import MilvusStore
+from scrubjay_embeddings import EmbeddingSpec, LocalEmbedder
+
+from tests.servers import milvus_standalone
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+for name in [name for name in os.environ if name.startswith("SCRUBJAY_") and not name.startswith("SCRUBJAY_TEST_")]:
+    del os.environ[name]  # The settings of whoever runs the tests must not leak into them.
+
+ROOT = Path(__file__).parents[1]
+SMALL = EmbeddingSpec(model="test/small", dimension=8, revision="1", tokens_max=256)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[LocalEmbedder]:
+    """The default model, loaded once."""
+    embedder = asyncio.run(LocalEmbedder.load())
+    yield embedder
+    asyncio.run(embedder.aclose())
+
+
+@pytest.fixture(scope="session")
+def standalone_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Milvus Standalone that runs for the whole session."""
+    if given := os.environ.get("SCRUBJAY_TEST_MILVUS_URI"):
+        yield given
+        return
+    python = os.environ.get("SCRUBJAY_TEST_MILVUS_PYTHON", str(ROOT / ".venv-milvus/bin/python"))
+    if not Path(python).exists():
+        pytest.fail("No Milvus Standalone: run `make test`, or set SCRUBJAY_TEST_MILVUS_URI to one.")
+    folder = tmp_path_factory.mktemp("milvus")
+    command = [python, milvus_standalone.__file__, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sys.stderr) as process:
+        assert process.stdin
+        assert process.stdout
+        port = process.stdout.readline().decode().strip()
+        if not port:
+            pytest.fail("Milvus Standalone did not start.")
+        yield f"http://127.0.0.1:{port}"
+        process.stdin.close()
+        process.wait(30)
+
+
+@pytest.fixture(params=["lite", "standalone"])
+def milvus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MilvusOptions]:
+    """Options of an empty collection, on each Milvus in turn."""
+    if request.param == "lite":
+        yield MilvusOptions(uri=str(tmp_path / "memories.db"))
+        return
+    # Making a collection takes a server seconds, so the tests share one and empty it.
+    uri = request.getfixturevalue("standalone_uri")
+    yield MilvusOptions(uri=uri, profile="standalone", collection="t_shared", timeout_s=20)
+    client = MilvusClient(uri=uri, timeout=20)
+    if client.has_collection("t_shared"):
+        client.delete("t_shared", filter='id != ""')
+        client.query("t_shared", filter='id != ""', limit=1, consistency_level="Strong")
+    client.close()
+
+
+@pytest.fixture
+async def store(milvus: MilvusOptions) -> AsyncIterator[MilvusStore]:
+    """An empty store for vectors of 8 dimensions."""
+    opened = await MilvusStore.open(milvus, SMALL)
+    yield opened
+    await opened.aclose()
