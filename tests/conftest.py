@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pymilvus import MilvusClient
 from scrubjay.store.connection import MilvusOptions
+from scrubjay.store.filters import of_ids
 from scrubjay.store.milvus import MilvusStore
 from scrubjay_embeddings import EmbeddingSpec, LocalEmbedder
 
@@ -69,8 +70,9 @@ def milvus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MilvusOpt
     yield MilvusOptions(uri=uri, profile="standalone", collection="t_shared", timeout_s=20)
     client = MilvusClient(uri=uri, timeout=20)
     if client.has_collection("t_shared"):
-        client.delete("t_shared", filter='id != ""')
-        client.query("t_shared", filter='id != ""', limit=1, consistency_level="Strong")
+        rows = client.query("t_shared", filter='id != ""', output_fields=["id"], consistency_level="Strong")
+        # Deleting by id is quick; opening the next store waits until it is seen.
+        client.delete("t_shared", filter=of_ids(row["id"] for row in rows))
     client.close()
 
 

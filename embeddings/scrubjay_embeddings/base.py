@@ -49,6 +49,8 @@ def unit_vectors(raw: ArrayLike, *, count: int, dimension: int) -> FloatArray:
 
     Raises `EmbeddingInvalid` if the shape is not (count, dimension), or a row is zero or not finite.
     """
+    if not count:
+        return np.empty((0, dimension), dtype=np.float32)
     try:
         vectors = np.asarray(raw, dtype=np.float32)
     except (TypeError, ValueError) as error:
@@ -58,7 +60,7 @@ def unit_vectors(raw: ArrayLike, *, count: int, dimension: int) -> FloatArray:
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     if not np.isfinite(norms).all():
         raise EmbeddingInvalid("The model answered with a vector that is not finite (NaN or infinity).")
-    if count and not norms.min() > 0:
+    if not norms.min() > 0:
         raise EmbeddingInvalid("The model answered with a zero vector, which has no direction.")
     unit: FloatArray = (vectors / norms).astype(np.float32)
     return unit

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import openai
 
 from scrubjay_embeddings.base import EmbeddingSpec, FloatArray, Kind, unit_vectors
@@ -75,8 +74,6 @@ class OpenAIEmbedder:
         rows: list[list[float]] = []
         for start in range(0, len(inputs), BATCH_MAX):
             rows.extend(await self._request(inputs[start : start + BATCH_MAX]))
-        if not rows:
-            return np.empty((0, self._spec.dimension), dtype=np.float32)
         return unit_vectors(rows, count=len(inputs), dimension=self._spec.dimension)
 
     async def _request(self, inputs: list[str]) -> list[list[float]]:

@@ -138,9 +138,9 @@ class MilvusStore:
             self._flusher.cancel()
             with suppress(asyncio.CancelledError):
                 await self._flusher
-        if self._unflushed_since is not None:
-            with suppress(StoreError):
-                await self._calls.run(self._flush)
+            if self._unflushed_since is not None:
+                with suppress(StoreError):
+                    await self._calls.run(self._flush)
         await self._calls.run(self._connection.close)
         await self._calls.aclose()
 
