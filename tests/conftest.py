@@ -16,6 +16,8 @@ from scrubjay_embeddings import EmbeddingSpec, LocalEmbedder
 
 from tests.servers import milvus_standalone
 
+pytest_plugins = ["tests.callers"]
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 for name in [name for name in os.environ if name.startswith("SCRUBJAY_") and not name.startswith("SCRUBJAY_TEST_")]:
     del os.environ[name]  # The settings of whoever runs the tests must not leak into them.

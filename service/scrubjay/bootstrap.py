@@ -68,6 +68,7 @@ def create_app(settings: Settings, keys: ApiKeys | None = None) -> FastAPI:
     for router in (operations.router, memories.router, users.router):
         _include(app, router)
     problems.install(app)
+    problems.document(app)
     app.add_middleware(Edge, gate=Gate(keys, settings.body_bytes_max), metrics=measured)
     return app
 

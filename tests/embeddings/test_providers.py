@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from scrubjay_embeddings import (
     AzureOptions,
     EmbeddingInvalid,
@@ -18,6 +17,7 @@ from scrubjay_embeddings import (
     OpenAIEmbedder,
     RetryingEmbedder,
 )
+
 from tests.servers.openai_server import Answer, OpenAIServer, vector
 
 pytestmark = pytest.mark.anyio
@@ -99,14 +99,19 @@ async def test_azure_uses_its_own_address_and_header(server: OpenAIServer) -> No
     assert server.paths[-1] == "/openai/deployments/mine/embeddings?api-version=2024-10-21"
 
 
+def embeddings(*vectors: list[object]) -> bytes:
+    data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
+    return json.dumps({"object": "list", "model": "m", "data": data}).encode()
+
+
 BAD_BODIES = {
     "no json": b"<html>",
-    "no data": json.dumps({"object": "list", "data": [], "model": "m"}).encode(),
+    "no data": embeddings(),
     "null": b"null",
-    "NaN": b'{"object": "list", "model": "m", "data": [{"index": 0, "object": "embedding", "embedding": [NaN, 1]}]}',
-    "zero": b'{"object": "list", "model": "m", "data": [{"index": 0, "object": "embedding", "embedding": [0, 0]}]}',
-    "text": b'{"object": "list", "model": "m", "data": [{"index": 0, "object": "embedding", "embedding": ["a", 1]}]}',
-    "two": b'{"object": "list", "model": "m", "data": [{"index": 0, "embedding": [1, 0]}, {"index": 1, "embedding": [1, 0]}]}',
+    "NaN": embeddings([float("nan"), 1]),
+    "zero": embeddings([0, 0]),
+    "text": embeddings(["a", 1]),
+    "two": embeddings([1, 0], [0, 1]),
 }
 
 

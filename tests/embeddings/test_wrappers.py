@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
-
 from scrubjay_embeddings import (
     BatchingEmbedder,
     CachingEmbedder,
@@ -15,6 +14,7 @@ from scrubjay_embeddings import (
     OpenAIEmbedder,
     unit_vectors,
 )
+
 from tests.servers.openai_server import Answer, OpenAIServer
 
 pytestmark = pytest.mark.anyio
@@ -46,8 +46,7 @@ async def test_concurrent_requests_share_batches(server: OpenAIServer, provider:
 async def test_a_query_waits_for_one_batch_of_an_import_only(server: OpenAIServer, provider: OpenAIEmbedder) -> None:
     batching = BatchingEmbedder(provider, batch_max=8)
     long = asyncio.create_task(batching.embed([f"document {number}" for number in range(80)], kind="document"))
-    while not server.requests:
-        await asyncio.sleep(0.001)
+    await asyncio.to_thread(server.arrived.wait, 5)
     await batching.embed(["a query"], kind="query")
     assert not long.done()
     await long
@@ -60,9 +59,7 @@ async def test_one_bad_text_fails_alone(server: OpenAIServer, provider: OpenAIEm
     batching = BatchingEmbedder(provider, batch_max=8, wait_s=0.05)
     server.script.extend([Answer(status=400), Answer(status=400)])  # The batch, then its first text alone.
     texts = ["bad", "good", "fine"]
-    results = await asyncio.gather(
-        *(batching.embed([text], kind="document") for text in texts), return_exceptions=True
-    )
+    results = await asyncio.gather(*(batching.embed([text], kind="document") for text in texts), return_exceptions=True)
     assert isinstance(results[0], EmbeddingRejected)
     assert all(isinstance(result, np.ndarray) for result in results[1:])
     await batching.aclose()
@@ -71,9 +68,7 @@ async def test_one_bad_text_fails_alone(server: OpenAIServer, provider: OpenAIEm
 async def test_an_outage_reaches_every_caller_and_passes(server: OpenAIServer, provider: OpenAIEmbedder) -> None:
     batching = BatchingEmbedder(provider, batch_max=8, wait_s=0.02)
     server.script.append(Answer(status=503))
-    results = await asyncio.gather(
-        *(batching.embed([text], kind="query") for text in "abc"), return_exceptions=True
-    )
+    results = await asyncio.gather(*(batching.embed([text], kind="query") for text in "abc"), return_exceptions=True)
     assert all(isinstance(result, EmbeddingUnavailable) for result in results)
     assert (await batching.embed(["d"], kind="query")).shape == (1, 4)
     await batching.aclose()

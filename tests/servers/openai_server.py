@@ -39,6 +39,7 @@ class OpenAIServer:
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.key = "sk-test"
+        self.arrived = threading.Event()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -63,6 +64,7 @@ class OpenAIServer:
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
         body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         self.requests.append(body)
+        self.arrived.set()
         self.paths.append(handler.path)
         answer = self.script.popleft() if self.script else Answer()
         time.sleep(answer.delay_s)

@@ -20,6 +20,7 @@ class Service:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.settings = settings
+        self.keys: dict[str, str] = {}
         self.log = folder / "service.log"
         self.url = ""
         self.client = httpx2.Client()
@@ -78,8 +79,8 @@ class Service:
         ends = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < ends and self._process.poll() is None:
             text = self.log.read_bytes()[offset:].decode()
-            if "Scrubjay starts on " in text:
-                url = text.split("Scrubjay starts on ")[1].split()[0]
+            if "Scrubjay is ready on " in text:
+                url = text.split("Scrubjay is ready on ")[1].split()[0]
                 try:
                     if httpx2.get(f"{url}/livez", timeout=30).is_success:
                         return url

@@ -137,6 +137,21 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
+def document(app: FastAPI) -> None:
+    """Add the problem's schema, which the error responses of every route refer to, to the OpenAPI document."""
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        schema = describe()
+        reference = "#/components/schemas/{model}"
+        problem_schema = Problem.model_json_schema(ref_template=reference)
+        definitions: dict[str, Any] = problem_schema.pop("$defs", {})
+        schema["components"]["schemas"] |= definitions | {"Problem": problem_schema}
+        return schema
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the document.
+
+
 def _request_id(request: Request) -> str:
     return str(request.scope.get("state", {}).get("request_id", ""))
 

@@ -38,5 +38,7 @@ def main() -> None:
             name = "_".join(["SCRUBJAY", *map(str, item["loc"])]).upper()
             print(f"scrubjay: {name}: {item['msg']}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # The reader, such as `head`, has enough.

@@ -1,6 +1,10 @@
 """Commands that run the service."""
 
+import asyncio
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -31,20 +35,38 @@ def serve(
         raise SettingsError(f"Unknown setting {unknown[0]}. The settings are listed in .env.example.")
     app = create_app(settings)
     listener = _listen(settings)
-    bound = listener.getsockname()[1]
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{shown}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         server_header=False,
         ws="none",
-        lifespan="on",
+        lifespan="off",
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
-    with announced(settings, f"http://{shown}:{bound}"):
-        typer.echo(f"Scrubjay starts on http://{shown}:{bound} (docs at /docs)", err=True)
-        uvicorn.Server(config).run(sockets=[listener])
+
+    async def run() -> None:
+        # Opened here and not by uvicorn, so that an error at the start is one plain line.
+        async with app.router.lifespan_context(app):
+            with announced(settings, url), _signals_end_serving():
+                typer.echo(f"Scrubjay is ready on {url} (docs at {url}/docs)", err=True)
+                await uvicorn.Server(config).serve(sockets=[listener])
+
+    with listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(run())
+
+
+@contextmanager
+def _signals_end_serving() -> Iterator[None]:
+    """Let uvicorn end on SIGINT and SIGTERM without ending the process: it raises them again when it has ended."""
+    previous = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def key(

@@ -48,7 +48,6 @@ _NEGATIONS = frozenset(
         "avoids",
         "stopped",
         "quit",
-        "longer",
     )
     # fmt: on
 )

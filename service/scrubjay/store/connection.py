@@ -27,6 +27,9 @@ for _noisy in ("pymilvus", "pymilvus.milvus_client", "milvus_lite", "grpc"):
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+RECONNECT = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 2_000}
+"""gRPC's own default waits up to two minutes before it tries a server again that was away for long."""
+
 _open_folders: set[str] = set()
 
 
@@ -169,6 +172,7 @@ def _open_server(options: MilvusOptions) -> MilvusClient:
             token=options.token,
             db_name=options.database,
             timeout=options.timeout_s,
+            grpc_options=RECONNECT,
             **{name: value for name, value in tls.items() if value},
         )
     except MilvusException as error:
