@@ -14,7 +14,7 @@ import httpx2
 
 START_TIMEOUT_S = 180
 
-MEMORIES = [
+MEMORIES: list[dict[str, str | float]] = [
     {"content": "I live in New York", "category": "personal", "importance": 0.8},
     {"content": "I work as a nurse in a children's hospital", "category": "work", "importance": 0.7},
     {"content": "I love hiking in the mountains on weekends", "memory_type": "preference", "category": "hobby"},

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from scrubjay.store.filters import of_ids
 from scrubjay.store.milvus import MilvusStore
 from scrubjay_embeddings import EmbeddingSpec, LocalEmbedder
 
-from tests.servers import milvus_standalone
+from tests.servers.standalone import milvus_standalone
 
 pytest_plugins = ["tests.callers"]
 
@@ -42,23 +40,8 @@ def model() -> Iterator[LocalEmbedder]:
 @pytest.fixture(scope="session")
 def standalone_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real Milvus Standalone that runs for the whole session."""
-    if given := os.environ.get("SCRUBJAY_TEST_MILVUS_URI"):
-        yield given
-        return
-    python = os.environ.get("SCRUBJAY_TEST_MILVUS_PYTHON", str(ROOT / ".venv-milvus/bin/python"))
-    if not Path(python).exists():
-        pytest.fail("No Milvus Standalone: run `make test`, or set SCRUBJAY_TEST_MILVUS_URI to one.")
-    folder = tmp_path_factory.mktemp("milvus")
-    command = [python, milvus_standalone.__file__, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sys.stderr) as process:
-        assert process.stdin
-        assert process.stdout
-        port = process.stdout.readline().decode().strip()
-        if not port:
-            pytest.fail("Milvus Standalone did not start.")
-        yield f"http://127.0.0.1:{port}"
-        process.stdin.close()
-        process.wait(30)
+    with milvus_standalone(tmp_path_factory.mktemp("milvus")) as uri:
+        yield uri
 
 
 @pytest.fixture(params=["lite", "standalone"])

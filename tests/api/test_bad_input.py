@@ -58,7 +58,7 @@ RAW = {
     "nothing": (b"", 422, "invalid_input"),
     "deep nesting": (b"[" * 100_000, 400, "invalid_json"),
 }
-QUERIES = {
+QUERIES: dict[str, dict[str, Any]] = {
     "negative limit": {"limit": -1},
     "zero limit": {"limit": 0},
     "limit over the bound": {"limit": 101},
@@ -168,7 +168,7 @@ def test_an_unknown_route_or_method_is_refused(alice: Caller) -> None:
 def test_a_wrong_key_is_refused(alice: Caller, service: Service) -> None:
     for header in ("", "Bearer", "Bearer wrong", f"Basic {service.keys['shop']}", "Bearer \xff"):
         for method, path in (("GET", f"/users/{alice.user}/memories"), ("POST", "/memories"), ("GET", "/nowhere")):
-            headers = {"Authorization": header.encode("latin-1"), "Content-Type": "application/json"}
+            headers = {b"Authorization": header.encode("latin-1"), b"Content-Type": b"application/json"}
             answer = httpx2.request(method, service.url + path, headers=headers, content=b"{")
             is_problem(answer, 401, "unauthorized")
             assert answer.headers["www-authenticate"] == "Bearer"

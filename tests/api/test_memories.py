@@ -106,7 +106,7 @@ def test_the_same_thing_sent_at_once_is_one_memory(alice: Caller) -> None:
 
 
 def test_a_memory_is_returned_as_it_was_sent(alice: Caller) -> None:
-    sent = {
+    sent: dict[str, Any] = {
         "content": 'Line one\n"quoted" \\ 🦜',
         "memory_type": "task",
         "category": "garden",
@@ -172,7 +172,7 @@ def test_a_list_is_paged_newest_first(alice: Caller) -> None:
     cursor = None
     pages = 0
     while pages == 0 or cursor:
-        query = {"limit": 4} | ({"cursor": cursor} if cursor else {})
+        query: dict[str, Any] = {"limit": 4} | ({"cursor": cursor} if cursor else {})
         page = alice.client.get(f"/users/{alice.user}/memories", params=query).json()
         listed += [memory["id"] for memory in page["memories"]]
         cursor, pages = page["next_cursor"], pages + 1
@@ -257,7 +257,7 @@ def test_profile_and_context_group_what_is_known(alice: Caller) -> None:
         },
         "has_memories": True,
     }
-    query = {"query": "What is my job?", "limit": 1}
+    query: dict[str, Any] = {"query": "What is my job?", "limit": 1}
     text = alice.client.get(f"{base}/context/text", params=query).json()["context"]
     assert "- I work as a nurse" in text.splitlines()
     assert "tea" not in text

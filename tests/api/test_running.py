@@ -218,14 +218,14 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         {"rank_similarity_weight": 0, "rank_recency_weight": 0, "rank_importance_weight": 0},
     ):
         with pytest.raises(ValueError, match="1 validation error"):
-            Settings(_env_file=None, **bad)  # type: ignore[arg-type]
+            Settings(_env_file=None, **bad)
 
 
 def test_secrets_are_masked() -> None:
     secret, entry = new_key("shop")
     settings = Settings(
         _env_file=None, api_key=secret, api_keys=entry, milvus_token="root:pw", embedding_api_key="sk-1"
-    )  # type: ignore[arg-type]
+    )
     for hidden in (secret, entry, "root:pw", "sk-1"):
         assert hidden not in repr(settings)
     assert "SCRUBJAY_API_KEY" not in os.environ

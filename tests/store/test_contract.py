@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def unit(seed: int) -> FloatArray:
     return unit_vector
 
 
-def record(scope: Scope = ALICE, *, seed: int = 0, **parts: object) -> Record:
+def record(scope: Scope = ALICE, *, seed: int = 0, **parts: Any) -> Record:
     content = str(parts.get("content", f"memory {seed}"))
     memory = Memory(
         id=str(uuid7()),
@@ -47,7 +48,7 @@ def record(scope: Scope = ALICE, *, seed: int = 0, **parts: object) -> Record:
         last_accessed=1_000 + seed,
         embedding_model=SMALL.model,
     )
-    return Record(replace(memory, **parts), unit(seed))  # type: ignore[arg-type]  # Any part may be given.
+    return Record(replace(memory, **parts), unit(seed))
 
 
 def ids(records: Sequence[Record]) -> list[str]:
@@ -133,7 +134,7 @@ FILTERS = {
 
 @pytest.fixture
 async def varied(store: MilvusStore) -> list[Record]:
-    parts: list[dict[str, object]] = [
+    parts: list[dict[str, Any]] = [
         {},
         {"memory_type": MemoryType.TASK},
         {"category": "work"},
@@ -174,7 +175,8 @@ async def test_an_update_is_seen_at_once_and_keeps_the_vector(store: MilvusStore
     assert updated == replace(item.memory, access_count=1)
     assert await store.get(ALICE, [item.memory.id]) == [updated]
     [matches] = await store.search(ALICE, item.embedding[None], where=ALL, limit=5)
-    assert [(match.memory, match.similarity) for match in matches] == [(updated, pytest.approx(1.0, abs=1e-5))]
+    assert [match.memory for match in matches] == [updated]
+    assert matches[0].similarity == pytest.approx(1.0, abs=1e-5)
 
 
 async def test_concurrent_updates_lose_nothing(store: MilvusStore) -> None:

@@ -59,12 +59,11 @@ class MilvusStore:
         try:
             connection = await calls.run(Connection.open, options, spec)
             store = cls(connection, calls)
+            began = time.perf_counter()
+            await calls.run(store._settle)
+            connection.timings_s["settle"] = time.perf_counter() - began
             if connection.capabilities.is_lite:
-                # Rows that a crash left in the log are scanned in Python until they are flushed.
-                await calls.run(store._flush)
                 store._flusher = asyncio.create_task(store._flush_when_quiet())
-            await calls.run(store._check_hint)
-            await calls.run(store._catch_up)
         except BaseException:
             await calls.aclose()
             raise
@@ -267,12 +266,17 @@ class MilvusStore:
             there = []
         self._hint_holds = bool(there)
 
-    def _catch_up(self) -> None:
-        """Read once with Strong consistency: a new process's first Session read may see nothing at all."""
+    def _settle(self) -> None:
+        """Make the first calls as quick and as right as the later ones."""
+        if self.capabilities.is_lite:
+            # Rows that a crash left in the log are scanned in Python until they are flushed.
+            self._flush()
         if self.capabilities.session_reads:
+            # A new process's first Session read may see nothing at all; after a Strong one it sees everything.
             self._loaded(
                 self._client.query, filter='id != ""', output_fields=["id"], limit=1, consistency_level="Strong"
             )
+        self._check_hint()
 
     def _loaded(self, call: Any, **arguments: Any) -> Any:
         """Call with the alias and the time-out; load the collection again if a server has released it."""

@@ -1,0 +1,1 @@
+"""Measurements of Scrubjay, each a ratio to a baseline of the same run."""
