@@ -10,7 +10,7 @@ from scrubjay.errors import InvalidCursor
 from scrubjay.memory import cursor
 from scrubjay.memory.context import CLOSING, OPENING, profile_of, text_of
 from scrubjay.memory.ranking import DAY_MS, Weights, rank
-from scrubjay.memory.sameness import known, says_more
+from scrubjay.memory.sameness import Sameness, says_more
 from scrubjay.model import Filter, Match, Memory, MemoryType, Scope
 from scrubjay.ports import Key
 
@@ -35,6 +35,8 @@ def memory(content: str = "x", **parts: object) -> Memory:
     )
     return replace(base, **parts)  # type: ignore[arg-type]  # Any part may be given.
 
+
+SAMENESS = Sameness(similarity_min=0.9, tokens_max=256)
 
 SAME = [
     ("I live in New York.", "I live in New York"),
@@ -77,15 +79,15 @@ def test_known_takes_the_most_similar_that_says_the_same() -> None:
     near = Match(memory("I have 4 cats"), 0.99)
     same = Match(memory("I have 3 cats at home"), 0.95)
     far = Match(memory("I have 3 cats here"), 0.85)
-    assert known("I have 3 cats", [far, same, near], similarity_min=0.9, tokens_max=256) == same
-    assert known("I have 3 cats", [near, far], similarity_min=0.9, tokens_max=256) is None
+    assert SAMENESS.known("I have 3 cats", [far, same, near]) == same
+    assert SAMENESS.known("I have 3 cats", [near, far]) is None
 
 
 def test_texts_that_the_model_did_not_read_whole_are_the_same_only_if_equal() -> None:
     long = "word " * 300
     stored = Match(memory(long + "one end"), 1.0)
-    assert known(long + "another end", [stored], similarity_min=0.9, tokens_max=256) is None
-    assert known(long + "one end", [stored], similarity_min=0.9, tokens_max=256) == stored
+    assert SAMENESS.known(long + "another end", [stored]) is None
+    assert SAMENESS.known(long + "one end", [stored]) == stored
 
 
 def test_the_score_is_the_weighted_mean_of_its_parts() -> None:

@@ -9,7 +9,8 @@ from scrubjay.api import values
 from scrubjay.api.values import to_ms
 from scrubjay.memory.context import Profile
 from scrubjay.memory.cursor import CURSOR_CHARS_MAX
-from scrubjay.memory.memories import DRAFTS_MAX, LIMIT_MAX, Added, Patch
+from scrubjay.memory.intake import Added
+from scrubjay.memory.memories import DRAFTS_MAX, LIMIT_MAX, Patch
 from scrubjay.memory.ranking import Ranked, Weights
 from scrubjay.model import Draft, Event, Filter, Memory, MemoryType, Status
 

@@ -1,20 +1,20 @@
 """What can be done with memories. Every operation takes its scope."""
 
-import hashlib
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scrubjay_embeddings import FloatArray
-from uuid_utils.compat import uuid7
 
 from scrubjay.errors import MemoryNotFound
 from scrubjay.memory import cursor as cursors
 from scrubjay.memory.accesses import Accesses
+from scrubjay.memory.intake import Added, Intake, content_hash
 from scrubjay.memory.locks import KeyedLocks
 from scrubjay.memory.ranking import Ranked, Weights, rank
-from scrubjay.memory.sameness import known
-from scrubjay.model import JSON, Draft, Event, Filter, Match, Memory, MemoryType, Scope
+from scrubjay.memory.sameness import Sameness
+from scrubjay.model import JSON, Draft, Filter, Match, Memory, MemoryType, Scope
 from scrubjay.ports import Change, Clock, Embedder, MemoryStore, Record
 
 DRAFTS_MAX = 1_000
@@ -33,15 +33,6 @@ class Policy:
     weights: Weights = Weights()
     half_life_days: float = 30.0
     access_flush_s: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """What became of a draft: the memory that now holds it, and how similar a known memory was."""
-
-    event: Event
-    memory: Memory
-    similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +64,7 @@ class Memories:
         self._embedder = embedder
         self._clock = clock
         self._policy = policy
+        self._sameness = Sameness(policy.dedup_similarity, embedder.spec.tokens_max)
         self._writing = KeyedLocks()
         self._accesses = Accesses(store, clock, flush_s=policy.access_flush_s)
 
@@ -90,27 +82,38 @@ class Memories:
         the same statement sent twice at once is stored once. Running it again stores nothing twice.
         """
         vectors = await self._embedder.embed([draft.content for draft in drafts], kind="document")
+        cosines = await asyncio.to_thread(np.matmul, vectors, vectors.T)
         async with self._writing.hold(scope):
             neighbours = await self._neighbours(scope, drafts, vectors)
-            intake = _Intake(self._clock(), self._policy.dedup_similarity, self._embedder)
-            for draft, vector, matches in zip(drafts, vectors, neighbours, strict=True):
-                intake.take(scope, draft, vector, matches)
+            intake = Intake(scope, self._clock(), self._sameness, self._embedder.spec.model)
+            for row, draft in enumerate(drafts):
+                intake.take(draft, vectors[row], neighbours[row], cosines[row])
             if intake.new:
-                await self._store.insert(scope, list(intake.new.values()))
+                await self._store.insert(scope, intake.new)
             if intake.changes:
-                for memory in await self._store.update(scope, intake.changes):
-                    intake.settled[memory.id] = memory
+                intake.settle(await self._store.update(scope, intake.changes))
         return intake.results()
 
     async def _neighbours(self, scope: Scope, drafts: Sequence[Draft], vectors: FloatArray) -> list[list[Match]]:
-        """Return the active neighbours of the same type, a list a draft."""
+        """Return the active neighbours of the same type that matter, a list a draft.
+
+        Each match costs more than the search, so the nearest one comes first, and more only where it is near but
+        says something else.
+        """
         found: list[list[Match]] = [[] for _ in drafts]
-        for memory_type in {draft.memory_type for draft in drafts}:
-            rows = [index for index, draft in enumerate(drafts) if draft.memory_type == memory_type]
+
+        async def search(rows: Sequence[int], memory_type: MemoryType, limit: int) -> None:
             where = Filter(memory_types=(memory_type,), expired_before=self._clock())
-            lists = await self._store.search(scope, vectors[rows], where=where, limit=NEIGHBOURS)
+            lists = await self._store.search(scope, vectors[rows], where=where, limit=limit)
             for row, matches in zip(rows, lists, strict=True):
                 found[row] = matches
+
+        for memory_type in {draft.memory_type for draft in drafts}:
+            rows = [row for row, draft in enumerate(drafts) if draft.memory_type == memory_type]
+            await search(rows, memory_type, 1)
+            unclear = [row for row in rows if self._sameness.is_unclear(drafts[row].content, found[row])]
+            if unclear:
+                await search(unclear, memory_type, NEIGHBOURS)
         return found
 
     async def get(self, scope: Scope, id_: str) -> Memory:
@@ -182,114 +185,13 @@ class Memories:
         return best
 
 
-class _Intake:
-    """Sorts drafts into new records and changes of known ones. No I/O."""
-
-    def __init__(self, now: int, similarity_min: float, embedder: Embedder) -> None:
-        self._now = now
-        self._similarity_min = similarity_min
-        self._spec = embedder.spec
-        self._outcomes: list[tuple[Event, str, float | None]] = []
-        self._bumps: dict[str, tuple[int, float]] = {}
-        self.new: dict[str, Record] = {}
-        self.settled: dict[str, Memory] = {}
-
-    def take(self, scope: Scope, draft: Draft, vector: FloatArray, neighbours: Sequence[Match]) -> None:
-        match = known(
-            draft.content,
-            [*neighbours, *self._fellows(draft, vector)],
-            similarity_min=self._similarity_min,
-            tokens_max=self._spec.tokens_max,
-        )
-        if match is None:
-            record = Record(_created(scope, draft, self._now, self._spec.model), vector)
-            self.new[record.memory.id] = record
-            self._outcomes.append((Event.ADD, record.memory.id, None))
-            return
-        id_ = match.memory.id
-        importance = max(match.memory.importance, self._bumps.get(id_, (0, 0.0))[1])
-        event = Event.UPDATE if draft.importance > importance else Event.SKIP
-        if id_ in self.new:
-            self.new[id_] = _accessed(self.new[id_], 1, draft.importance, self._now)
-        else:
-            self.settled[id_] = match.memory
-            self._bumps[id_] = (self._bumps.get(id_, (0, 0.0))[0] + 1, max(importance, draft.importance))
-        self._outcomes.append((event, id_, match.similarity))
-
-    def _fellows(self, draft: Draft, vector: FloatArray) -> list[Match]:
-        """Earlier drafts of this batch that are near and of the same type."""
-        same = [record for record in self.new.values() if record.memory.memory_type == draft.memory_type]
-        if not same:
-            return []
-        cosines = np.stack([record.embedding for record in same]) @ vector
-        near = np.flatnonzero(cosines >= self._similarity_min)
-        return [Match(same[index].memory, float(cosines[index])) for index in near]
-
-    @property
-    def changes(self) -> dict[str, Change]:
-        now = self._now
-
-        def change(count: int, importance: float) -> Change:
-            return lambda record: _accessed(record, count, importance, now)
-
-        return {id_: change(*bump) for id_, bump in self._bumps.items()}
-
-    def results(self) -> list[Added]:
-        memories = {id_: record.memory for id_, record in self.new.items()} | self.settled
-        return [Added(event, memories[id_], similarity) for event, id_, similarity in self._outcomes]
-
-
-def _created(scope: Scope, draft: Draft, now: int, model: str) -> Memory:
-    return Memory(
-        id=str(uuid7()),
-        app_id=scope.app_id,
-        user_id=scope.user_id,
-        content=draft.content,
-        content_hash=_hash(draft.content),
-        memory_type=draft.memory_type,
-        category=draft.category,
-        importance=draft.importance,
-        confidence=draft.confidence,
-        created_at=now,
-        updated_at=now,
-        last_accessed=now,
-        embedding_model=model,
-        field=draft.field,
-        value=draft.value,
-        chat_id=draft.chat_id,
-        message_id=draft.message_id,
-        valid_from=now,
-        expires_at=draft.expires_at,
-        metadata=draft.metadata,
-    )
-
-
-def _accessed(record: Record, count: int, importance: float, now: int) -> Record:
-    memory = record.memory
-    risen = importance > memory.importance
-    return replace(
-        record,
-        memory=replace(
-            memory,
-            access_count=memory.access_count + count,
-            last_accessed=max(memory.last_accessed, now),
-            importance=max(memory.importance, importance),
-            updated_at=now if risen else memory.updated_at,
-        ),
-    )
-
-
 def _patched(patch: Patch, vector: FloatArray | None, now: int) -> Change:
     parts = {name: value for name in Patch.__slots__ if (value := getattr(patch, name)) is not None}
     if patch.content is not None:
-        parts["content_hash"] = _hash(patch.content)
+        parts["content_hash"] = content_hash(patch.content)
 
     def change(record: Record) -> Record:
         embedding = record.embedding if vector is None else vector
         return Record(replace(record.memory, **parts, updated_at=now), embedding)
 
     return change
-
-
-def _hash(content: str) -> str:
-    return hashlib.sha256(content.encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from scrubjay.model import Match
 
@@ -106,22 +107,34 @@ _TIMES = frozenset(
 )
 
 
-def known(content: str, neighbours: Sequence[Match], *, similarity_min: float, tokens_max: int) -> Match | None:
-    """Return the most similar neighbour that says the same as `content`, or None.
+@dataclass(frozen=True, slots=True)
+class Sameness:
+    """When two statements are the same: their cosine, and how many tokens the embedding model reads of a text."""
 
-    The same is: cosine at least `similarity_min`, nothing said that the neighbour does not say (a number, a day, a
-    name), and the same polarity. Where the model reads only the start of a text, only equal texts are the same.
-    """
-    for match in sorted(neighbours, key=lambda match: -match.similarity):
-        if match.similarity < similarity_min:
-            return None
-        stored = match.memory.content
-        if stored == content:
-            return match
-        whole = max(len(content.encode()), len(stored.encode())) <= BYTES_PER_TOKEN_MAX * tokens_max
-        if whole and not says_more(content, stored):
-            return match
-    return None
+    similarity_min: float
+    tokens_max: int
+
+    def known(self, content: str, neighbours: Sequence[Match]) -> Match | None:
+        """Return the most similar neighbour that says the same as `content`, or None.
+
+        The same is: cosine at least `similarity_min`, nothing said that the neighbour does not say (a number, a
+        day, a name), and the same polarity. Where the model reads only the start of a text, only equal texts are.
+        """
+        for match in sorted(neighbours, key=lambda match: -match.similarity):
+            if match.similarity < self.similarity_min:
+                return None
+            stored = match.memory.content
+            if stored == content or (self._read_whole(content, stored) and not says_more(content, stored)):
+                return match
+        return None
+
+    def is_unclear(self, content: str, nearest: Sequence[Match]) -> bool:
+        """Whether a neighbour is near but says something else, so that a further one may be the same."""
+        near = any(match.similarity >= self.similarity_min for match in nearest)
+        return near and self.known(content, nearest) is None
+
+    def _read_whole(self, *contents: str) -> bool:
+        return max(len(content.encode()) for content in contents) <= BYTES_PER_TOKEN_MAX * self.tokens_max
 
 
 def says_more(new: str, stored: str) -> bool:
