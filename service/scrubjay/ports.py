@@ -57,8 +57,12 @@ class MemoryStore(Protocol):
         """Return the keys of all memories that match, in no order."""
         ...
 
-    async def update(self, scope: Scope, changes: Mapping[str, Change]) -> list[Memory]:
-        """Read, change and write whole rows, each under a lock of its own. Unknown ids are left out."""
+    async def update(self, changes: Mapping[Scope, Mapping[str, Change]]) -> list[Memory]:
+        """Read, change and write whole rows, under the locks of their scopes.
+
+        Ids that are unknown in their scope are left out. Takes several scopes, because a batch costs a server
+        little more than one row.
+        """
         ...
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:

@@ -75,7 +75,14 @@ class Settings(BaseSettings):
     """A running service that the commands should talk to; empty to find it."""
     api_key: SecretStr = SecretStr("")
 
-    @field_validator("embedding_dimensions", "api_keys_file", "milvus_ca_file", mode="before")
+    @field_validator(
+        "embedding_dimensions",
+        "api_keys_file",
+        "milvus_ca_file",
+        "milvus_client_cert_file",
+        "milvus_client_key_file",
+        mode="before",
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value

@@ -107,7 +107,7 @@ async def test_nobody_else_sees_or_touches_a_memory(store: MilvusStore, other: S
     assert await store.get(other, [id_]) == []
     assert await store.search(other, mine.embedding[None], where=ALL, limit=5) == [[]]
     assert await store.keys(other, where=Filter(statuses=())) == []
-    assert await store.update(other, {id_: bump}) == []
+    assert await store.update({other: {id_: bump}}) == []
     assert await store.delete(other, [id_]) == 0
     assert await store.forget(other) == 0
     assert await store.get(ALICE, [id_]) == [mine.memory]
@@ -171,7 +171,7 @@ async def test_keys_carry_the_time(store: MilvusStore) -> None:
 async def test_an_update_is_seen_at_once_and_keeps_the_vector(store: MilvusStore) -> None:
     item = record(metadata={"keep": 1})
     await store.insert(ALICE, [item])
-    [updated] = await store.update(ALICE, {item.memory.id: bump})
+    [updated] = await store.update({ALICE: {item.memory.id: bump}})
     assert updated == replace(item.memory, access_count=1)
     assert await store.get(ALICE, [item.memory.id]) == [updated]
     [matches] = await store.search(ALICE, item.embedding[None], where=ALL, limit=5)
@@ -182,7 +182,7 @@ async def test_an_update_is_seen_at_once_and_keeps_the_vector(store: MilvusStore
 async def test_concurrent_updates_lose_nothing(store: MilvusStore) -> None:
     items = [record(seed=seed) for seed in range(3)]
     await store.insert(ALICE, items)
-    await asyncio.gather(*(store.update(ALICE, dict.fromkeys(ids(items), bump)) for _ in range(10)))
+    await asyncio.gather(*(store.update({ALICE: dict.fromkeys(ids(items), bump)}) for _ in range(10)))
     assert [memory.access_count for memory in await store.get(ALICE, ids(items))] == [10, 10, 10]
 
 

@@ -27,7 +27,7 @@ async def write(store, seed):
     while True:
         item = record(seed=seed)
         await store.insert(ALICE, [item])
-        await store.update(ALICE, {item.memory.id: bump})
+        await store.update({ALICE: {item.memory.id: bump}})
         sys.stdout.write(f"done {item.memory.id}\\n")
         sys.stdout.flush()
 

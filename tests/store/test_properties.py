@@ -82,7 +82,7 @@ def test_no_operation_crosses_a_scope(
         for foreign in (stranger, namesake):
             assert await sync_store.get(foreign, everything) == []
             assert await sync_store.keys(foreign, where=ANY) == []
-            assert await sync_store.update(foreign, dict.fromkeys(everything, bump)) == []
+            assert await sync_store.update({foreign: dict.fromkeys(everything, bump)}) == []
             assert await sync_store.delete(foreign, everything) == 0
             assert await sync_store.forget(foreign) == 0
         for scope, item in owned.items():

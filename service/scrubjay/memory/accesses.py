@@ -58,10 +58,9 @@ class Accesses:
         async with self._flushing:
             pending, self._pending, self._size = self._pending, defaultdict(lambda: defaultdict(_Pending)), 0
             self._full.clear()
-            for scope, entries in pending.items():
-                items = list(entries.items())
-                for start in range(0, len(items), BATCH_MAX):
-                    await self._write(scope, dict(items[start : start + BATCH_MAX]))
+            every = [(scope, id_, entry) for scope, entries in pending.items() for id_, entry in entries.items()]
+            for start in range(0, len(every), BATCH_MAX):
+                await self._write(every[start : start + BATCH_MAX])
 
     async def aclose(self) -> None:
         if self._task:
@@ -77,15 +76,17 @@ class Accesses:
             # Shielded, so that closing waits for a write under way instead of losing its counts.
             await asyncio.shield(self.flush())
 
-    async def _write(self, scope: Scope, entries: dict[str, _Pending]) -> None:
-        changes = {id_: _bump(entry) for id_, entry in entries.items()}
+    async def _write(self, batch: list[tuple[Scope, str, _Pending]]) -> None:
+        changes: dict[Scope, dict[str, Change]] = defaultdict(dict)
+        for scope, id_, entry in batch:
+            changes[scope][id_] = _bump(entry)
         try:
-            await self._store.update(scope, changes)
+            await self._store.update(changes)
         except (StoreUnavailable, Overloaded):
-            for id_, entry in entries.items():
+            for scope, id_, entry in batch:
                 self._note(scope, id_, entry.count, entry.last)
         except ScrubjayError as error:
-            log.warning("accesses_not_counted", count=len(entries), error=type(error).__name__)
+            log.warning("accesses_not_counted", count=len(batch), error=type(error).__name__)
 
     def _note(self, scope: Scope, id_: str, count: int, at: int) -> None:
         entries = self._pending[scope]

@@ -91,7 +91,7 @@ class Memories:
             if intake.new:
                 await self._store.insert(scope, intake.new)
             if intake.changes:
-                intake.settle(await self._store.update(scope, intake.changes))
+                intake.settle(await self._store.update({scope: intake.changes}))
         return intake.results()
 
     async def _neighbours(self, scope: Scope, drafts: Sequence[Draft], vectors: FloatArray) -> list[list[Match]]:
@@ -142,7 +142,7 @@ class Memories:
             await self.get(scope, id_)  # Someone else's id must not cost an embedding.
             [vector] = await self._embedder.embed([patch.content], kind="document")
         async with self._writing.hold(scope):
-            updated = await self._store.update(scope, {id_: _patched(patch, vector, self._clock())})
+            updated = await self._store.update({scope: {id_: _patched(patch, vector, self._clock())}})
         if not updated:
             raise MemoryNotFound("There is no such memory.")
         return updated[0]

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from dataclasses import astuple
 from typing import Any, Self, TypeVar
 
 import structlog
@@ -114,12 +115,13 @@ class MilvusStore:
             rows = [row for row in rows if not 0 < row["expires_at"] <= now]
         return list({Key(row["created_at"], row["id"]) for row in rows})
 
-    async def update(self, scope: Scope, changes: Mapping[str, Change]) -> list[Memory]:
-        async with self._locks.hold(scope):
-            memories: list[Memory] = []
-            for ids in _chunks(list(changes)):
-                memories += await self._calls.run(self._rewrite, scope, {id_: changes[id_] for id_ in ids})
-            return memories
+    async def update(self, changes: Mapping[Scope, Mapping[str, Change]]) -> list[Memory]:
+        wanted = [(scope, id_, change) for scope, parts in changes.items() for id_, change in parts.items()]
+        async with AsyncExitStack() as locks:
+            # In one order, so that two updates never wait for each other.
+            for scope in sorted(changes, key=astuple):
+                await locks.enter_async_context(self._locks.hold(scope))
+            return [memory for chunk in _chunks(wanted) for memory in await self._calls.run(self._rewrite, chunk)]
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         async with self._locks.hold(scope):
@@ -149,9 +151,15 @@ class MilvusStore:
         self._loaded(self._client.insert, data=rows)
         self._wrote()
 
-    def _rewrite(self, scope: Scope, changes: Mapping[str, Change]) -> list[Memory]:
-        rows = self._by_ids(scope, list(changes), [*self._scalars, "embedding"])
-        records = [changes[record.memory.id](record) for record in map(to_record, rows)]
+    def _rewrite(self, wanted: Sequence[tuple[Scope, str, Change]]) -> list[Memory]:
+        change = {(scope, id_): change for scope, id_, change in wanted}
+        scopes = {scope for scope, _, _ in wanted}
+        options = self._read_options(*scopes) if len(scopes) == 1 else self._read_options()
+        rows = self._rows([id_ for _, id_, _ in wanted], [*self._scalars, "embedding"], options)
+        stored = ((record.memory.scope, record) for record in map(to_record, rows))
+        records = [
+            change[scope, record.memory.id](record) for scope, record in stored if (scope, record.memory.id) in change
+        ]
         if records:
             # The whole row, vector included: servers before 2.6 know no partial upsert.
             self._loaded(self._client.upsert, data=[to_row(record) for record in records])
@@ -191,21 +199,20 @@ class MilvusStore:
 
     def _by_ids(self, scope: Scope, ids: Sequence[str], fields: Sequence[str], *, consistency: str = "") -> list[Row]:
         """Return the rows of the scope with these ids."""
-        rows = self._loaded(
-            self._client.query,
-            filter=filters.of_ids(ids),
-            output_fields=[*fields, "user_id", "app_id"],
-            **self._read_options(scope, consistency),
-        )
-        mine = (row for row in rows if row["user_id"] == scope.user_id and row["app_id"] == scope.app_id)
-        return _unique(mine)
+        rows = self._rows(ids, [*fields, "user_id", "app_id"], self._read_options(scope, consistency=consistency))
+        return [row for row in rows if row["user_id"] == scope.user_id and row["app_id"] == scope.app_id]
+
+    def _rows(self, ids: Sequence[str], fields: list[str], options: Mapping[str, Any]) -> list[Row]:
+        """Return the rows with these ids, of any scope: the caller must check it."""
+        expression = filters.of_ids(ids)
+        return _unique(self._loaded(self._client.query, filter=expression, output_fields=fields, **options))
 
     def _expression(self, scope: Scope, where: Filter) -> str:
         return filters.of_filter(scope, where, prune=self.capabilities.prunes_partitions)
 
     def _scan(self, scope: Scope, expression: str, fields: list[str], *, consistency: str = "") -> list[Row]:
         """Return all rows: one query where its limit suffices, else an iterator, which goes past it."""
-        options = self._read_options(scope, consistency)
+        options = self._read_options(scope, consistency=consistency)
         rows = self._loaded(self._client.query, filter=expression, output_fields=fields, limit=LIMIT_MAX, **options)
         if len(rows) < LIMIT_MAX:
             return _unique(rows)
@@ -235,9 +242,9 @@ class MilvusStore:
         )
         return [[Match(to_memory(row["entity"]), float(row["distance"])) for row in _unique(hits)] for hits in found]
 
-    def _read_options(self, scope: Scope, consistency: str = "") -> dict[str, Any]:
+    def _read_options(self, scope: Scope | None = None, *, consistency: str = "") -> dict[str, Any]:
         options: dict[str, Any] = {}
-        if self._hint_holds:
+        if self._hint_holds and scope:
             options["partition_names"] = [self._partition(scope.user_id)]
         if self.capabilities.session_reads:
             options["consistency_level"] = consistency or self._connection.options.consistency
