@@ -1,5 +1,6 @@
 """The service as a whole: health, logs, restarts, and what happens when a part is away."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,8 +10,12 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from scrubjay.api.keys import new_key
+from scrubjay.api.edge import Edge, Gate
+from scrubjay.api.keys import ApiKeys, new_key
+from scrubjay.api.metrics import Metrics
+from scrubjay.bootstrap import configure_logging
 from scrubjay.settings import Settings
+from starlette.types import Receive, Scope, Send
 
 from tests.api.test_bad_input import is_problem
 from tests.callers import Caller
@@ -229,3 +234,20 @@ def test_secrets_are_masked() -> None:
     for hidden in (secret, entry, "root:pw", "sk-1"):
         assert hidden not in repr(settings)
     assert "SCRUBJAY_API_KEY" not in os.environ
+
+
+async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+    raise ValueError("the secret is zebrafish")
+
+
+@pytest.mark.anyio
+async def test_an_unexpected_error_is_a_problem_that_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    edge = Edge(broken, Gate(ApiKeys(), 1024), Metrics())
+    configure_logging("info")
+    logging.getLogger().addHandler(caplog.handler)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=edge), base_url="http://localhost") as client:
+        answer = await client.get("/users/alice/memories")
+    is_problem(answer, 500, "internal_error")
+    assert "unexpected_error" in caplog.text
+    assert "ValueError" in caplog.text
+    assert "zebrafish" not in answer.text + caplog.text

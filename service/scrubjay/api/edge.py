@@ -2,6 +2,7 @@
 
 import re
 import time
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,8 @@ class Edge:
                 return
             scope.setdefault("state", {}).update(request_id=request_id, app_id=self._gate.app_of(headers))
             await self._app(scope, _bounded(receive, self._gate.body_bytes_max), visit.send)
+        except Exception as error:
+            await visit.fail(error, receive)
         finally:
             stages.reset(token)
             visit.report(self._metrics)
@@ -94,11 +97,12 @@ class _Visit:
         self._request_id = request_id
         self._began = time.perf_counter()
         self._status = 499  # The client went away before an answer began.
+        self._started = False
         self.stages: dict[str, float] = {}
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._status = message["status"]
+            self._status, self._started = message["status"], True
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self._request_id
             headers["X-Content-Type-Options"] = "nosniff"
@@ -106,6 +110,15 @@ class _Visit:
             timings = {**self.stages, "total": time.perf_counter() - self._began}
             headers["Server-Timing"] = ", ".join(f"{name};dur={took * 1000:.3f}" for name, took in timings.items())
         await self._send(message)
+
+    async def fail(self, error: Exception, receive: Receive) -> None:
+        """Answer an error that nobody expected. Its text can quote content, so the log says its type and place."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        log.error("unexpected_error", error=type(error).__name__, at=f"{place.filename}:{place.lineno}")
+        if not self._started:
+            detail = "Please report it with the request id."
+            response = problem(Code.INTERNAL_ERROR, detail, request_id=self._request_id)
+            await response(self._scope, receive, self.send)
 
     def report(self, metrics: Metrics) -> None:
         took = time.perf_counter() - self._began

@@ -129,12 +129,11 @@ def problem(
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the app a problem."""
+    """Make every expected error of the app a problem; `Edge` sees to the others."""
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(errors.ScrubjayError, _ours)
     app.add_exception_handler(EmbeddingError, _ours)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def document(app: FastAPI) -> None:
@@ -198,9 +197,3 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = _STATUS_CODES.get(error.status_code, Code.INTERNAL_ERROR)
     return problem(code, f"{code.title}.", request_id=_request_id(request), headers=error.headers)
-
-
-def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    # The text of an unknown error can quote content, so the log gets its type; the server's own log has the rest.
-    log.error("unexpected_error", error=type(error).__name__)
-    return problem(Code.INTERNAL_ERROR, "Please report it with the request id.", request_id=_request_id(request))
