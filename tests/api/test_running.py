@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 from scrubjay.api.edge import Edge, Gate
 from scrubjay.api.keys import ApiKeys, new_key
 from scrubjay.api.metrics import Metrics
-from scrubjay.bootstrap import configure_logging
+from scrubjay.bootstrap import configure_logging, read_keys
+from scrubjay.errors import SettingsError
 from scrubjay.settings import Settings
 from starlette.types import Receive, Scope, Send
 
@@ -224,6 +226,19 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match="1 validation error"):
             Settings(_env_file=None, **bad)
+
+
+def test_keys_come_from_the_settings_and_from_a_file(tmp_path: Path) -> None:
+    (first, one), (second, two) = new_key("shop"), new_key("bank")
+    file = tmp_path / "keys"
+    file.write_text(f"# keys\n\n{two}  # the bank\n")
+    keys = read_keys(Settings(_env_file=None, api_keys=SecretStr(one), api_keys_file=file))
+    assert (keys.app_of(first), keys.app_of(second), keys.app_of("sj_x")) == ("shop", "bank", None)
+    for bad in ("shop", "shop:abc", f"a b:{one[-64:]}"):
+        with pytest.raises(SettingsError, match="scrubjay key"):
+            read_keys(Settings(_env_file=None, api_keys=SecretStr(bad)))
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_keys(Settings(_env_file=None, api_keys_file=tmp_path / "none"))
 
 
 def test_secrets_are_masked() -> None:

@@ -38,12 +38,12 @@ class Gate:
         scheme, _, key = headers.get("authorization", "").partition(" ")
         return self.keys.app_of(key.strip()) if scheme.lower() == "bearer" else None
 
-    def refusal(self, scope: Scope, headers: Headers) -> tuple[Code, str] | None:
+    def refusal(self, scope: Scope, headers: Headers, app_id: str | None) -> tuple[Code, str] | None:
         """Say why a request is not served, from its head alone."""
         if not self.keys and not _LOOPBACK.match(headers.get("host", "")):
             # A page in a browser that points its own name at 127.0.0.1 would otherwise read every memory.
             return Code.WRONG_HOST, "Without API keys only localhost and 127.0.0.1 are served."
-        if not _OPEN_PATHS.match(scope["path"]) and self.app_of(headers) is None:
+        if not _OPEN_PATHS.match(scope["path"]) and app_id is None:
             return Code.UNAUTHORIZED, "Send a valid key as: Authorization: Bearer <key>."
         if int(headers.get("content-length", "0")) > self.body_bytes_max:
             return Code.BODY_TOO_LARGE, f"The body may have {self.body_bytes_max} bytes."
@@ -73,13 +73,14 @@ class Edge:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         token = stages.set(visit.stages)
         try:
-            refusal = self._gate.refusal(scope, headers)
+            app_id = self._gate.app_of(headers)
+            refusal = self._gate.refusal(scope, headers, app_id)
             if refusal:
                 code, detail = refusal
                 response: Response = problem(code, detail, request_id=request_id)
                 await response(scope, receive, visit.send)
                 return
-            scope.setdefault("state", {}).update(request_id=request_id, app_id=self._gate.app_of(headers))
+            scope.setdefault("state", {}).update(request_id=request_id, app_id=app_id)
             await self._app(scope, _bounded(receive, self._gate.body_bytes_max), visit.send)
         except Exception as error:
             await visit.fail(error, receive)

@@ -187,7 +187,7 @@ def _open_lite(options: MilvusOptions) -> MilvusClient:
         raise StoreError(f"{path} is a file of Milvus Lite 2.x, which this version cannot open. Choose another path.")
     if str(path) in _open_folders:
         raise StoreLocked(f"{path} is open in this process already; Milvus Lite takes one owner.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # Memories are for their owner alone.
     if is_locked(path):
         raise StoreLocked(
             f"Another process owns {path}. Talk to the service that runs on it (SCRUBJAY_URL), stop that service, "
