@@ -10,100 +10,19 @@ BYTES_PER_TOKEN_MAX = 3
 """A text of at most this many bytes a token of the model's window was read whole (a Chinese character: 3 bytes)."""
 
 _WORD = re.compile(r"[^\W_]+(?:[.,:/'’-][^\W_]+)*")
-_SENTENCE_START = re.compile(r"(?:^|[.!?:;\n]\s*|[\"“(]\s*)\W*$")
-_NEGATIONS = frozenset(
-    # fmt: off
-    (
-        "no",
-        "not",
-        "never",
-        "none",
-        "nobody",
-        "nothing",
-        "neither",
-        "nor",
-        "without",
-        "cannot",
-        "cant",
-        "dont",
-        "doesnt",
-        "didnt",
-        "isnt",
-        "arent",
-        "wasnt",
-        "werent",
-        "wont",
-        "wouldnt",
-        "shouldnt",
-        "couldnt",
-        "havent",
-        "hasnt",
-        "hadnt",
-        "dislike",
-        "dislikes",
-        "disliked",
-        "hate",
-        "hates",
-        "hated",
-        "avoid",
-        "avoids",
-        "stopped",
-        "quit",
-    )
-    # fmt: on
+_SENTENCE_BREAKS = frozenset('.!?:;\n"“(')
+_FIRST_PERSON = frozenset(("i", "i'm", "i've", "i'll", "i'd"))
+_NEGATION = re.compile(
+    r"no|not|never|none|nobody|nothing|neither|nor|without|cannot|dislike[sd]?|hate[sd]?|avoid(?:s|ed)?|stopped|quit"
+    r"|(?:ai|are|ca|could|did|do|does|had|has|have|is|must|need|should|was|were|wo|would)n'?t"
 )
-_NUMBERS = {
-    # fmt: off
-    "zero": "0",
-    "one": "1",
-    "two": "2",
-    "three": "3",
-    "four": "4",
-    "five": "5",
-    "six": "6",
-    "seven": "7",
-    "eight": "8",
-    "nine": "9",
-    "ten": "10",
-    "eleven": "11",
-    "twelve": "12",
-    # fmt: on
-}
-_TIMES = frozenset(
-    # fmt: off
-    (
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-        "morning",
-        "afternoon",
-        "evening",
-        "night",
-        "today",
-        "tomorrow",
-        "yesterday",
-        "daily",
-        "weekly",
-        "monthly",
-        "yearly",
-    )
-    # fmt: on
+_NUMBERS = dict(
+    zero="0", one="1", two="2", three="3", four="4", five="5", six="6", seven="7", eight="8", nine="9", ten="10",
+    eleven="11", twelve="12",
+)  # fmt: skip
+_TIME = re.compile(
+    r"(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|march|april|may|june|july|august|september|october"
+    r"|november|december|morning|afternoon|evening|night|today|tomorrow|yesterday|daily|weekly|monthly|yearly"
 )
 
 
@@ -154,14 +73,16 @@ def _words(text: str) -> list[str]:
 
 def _negated(words: Sequence[str]) -> bool:
     """An odd number of negations; "I don't dislike tea" affirms."""
-    count = sum(word.replace("'", "") in _NEGATIONS or word.endswith("n't") for word in words)
+    count = sum(_NEGATION.fullmatch(word) is not None for word in words)
     return count % 2 == 1
 
 
 def _values(text: str, words: Sequence[str]) -> set[str]:
-    values = {word for word in words if any(map(str.isdigit, word)) or word in _TIMES}
-    for match, word in zip(_WORD.finditer(text), words, strict=True):
-        capital = match.group()[0].isupper() and word not in {"i", "i'm", "i've", "i'll", "i'd"}
-        if capital and not _SENTENCE_START.search(text[: match.start()]):
+    values = {word for word in words if any(map(str.isdigit, word)) or _TIME.fullmatch(word)}
+    end = 0
+    for number, (match, word) in enumerate(zip(_WORD.finditer(text), words, strict=True)):
+        begins = number == 0 or not _SENTENCE_BREAKS.isdisjoint(text[end : match.start()])
+        if match.group()[0].isupper() and not begins and word not in _FIRST_PERSON:
             values.add(word)
+        end = match.end()
     return values
