@@ -12,7 +12,7 @@ from scrubjay.errors import InvalidInput
 from scrubjay.model import Filter, Memory, MemoryType, Scope, Status
 from scrubjay.ports import Key, Record
 from scrubjay.store.connection import MilvusOptions
-from scrubjay.store.milvus import MilvusStore
+from scrubjay.store.milvus import LIMIT_MAX, MilvusStore
 from scrubjay_embeddings import FloatArray
 from uuid_utils.compat import uuid7
 
@@ -259,3 +259,13 @@ async def test_a_cancelled_caller_leaves_the_store_working(store: MilvusStore) -
     item = record(seed=99)
     await store.insert(ALICE, [item])
     assert await store.get(ALICE, [item.memory.id]) == [item.memory]
+
+
+async def test_a_scan_goes_past_the_limit_of_a_query(store: MilvusStore) -> None:
+    many = [record(seed=seed) for seed in range(LIMIT_MAX + 100)]
+    await store.insert(ALICE, many)
+    keys = await store.keys(ALICE, where=ALL)
+    assert len(keys) == len(many)
+    assert {key.id for key in keys} == set(ids(many))
+    assert await store.forget(ALICE) == len(many)
+    assert await store.keys(ALICE, where=ALL) == []

@@ -57,17 +57,17 @@ class MilvusStore:
     async def open(cls, options: MilvusOptions, spec: EmbeddingSpec) -> Self:
         """Connect and prepare the collection. Raises `StoreError` or one of its kinds."""
         calls = Calls(1 if options.is_lite else options.threads)
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(calls.aclose)
             connection = await calls.run(Connection.open, options, spec)
+            undo.push_async_callback(calls.run, connection.close)
             store = cls(connection, calls)
             began = time.perf_counter()
             await calls.run(store._settle)
             connection.timings_s["settle"] = time.perf_counter() - began
-            if connection.capabilities.is_lite:
-                store._flusher = asyncio.create_task(store._flush_when_quiet())
-        except BaseException:
-            await calls.aclose()
-            raise
+            undo.pop_all()
+        if connection.capabilities.is_lite:
+            store._flusher = asyncio.create_task(store._flush_when_quiet())
         return store
 
     @property
