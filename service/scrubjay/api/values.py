@@ -16,6 +16,8 @@ _ID_FORBIDDEN = frozenset("\"'`\\/")
 # Unicode category Cc, and Cs. A regular expression, because contents are long and come by the thousand.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
+_REPLACEMENT = "\ufffd"
+"""What a server puts in the place of bytes in a path that are no UTF-8."""
 _NEWLINES = "\n\r\t"
 _METADATA_DEPTH_MAX = 8
 _INT_MAX = 2**63 - 1
@@ -50,6 +52,8 @@ def _id(value: str) -> str:
         raise _wrong("must not be empty, '.' or '..', nor begin or end with a space")
     if _ID_FORBIDDEN & set(value):
         raise _wrong("must not hold quotes, slashes or backslashes")
+    if _REPLACEMENT in value:
+        raise _wrong("must be valid UTF-8")
     if len(value.encode()) > model.ID_BYTES_MAX:
         raise _wrong(f"must have at most {model.ID_BYTES_MAX} bytes")
     return value
